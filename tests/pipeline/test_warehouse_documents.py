@@ -194,6 +194,39 @@ def test_questions_have_their_answers(warehouse: Warehouse, tmp_path: Path) -> N
     assert "nowhere" in failed["error"] and failed["more"] == 0
 
 
+def test_error_of_the_code_is_no_answer() -> None:
+    def fails(query: str) -> None:
+        raise ValueError
+
+    broken: Any = SimpleNamespace(query=fails)
+    with pytest.raises(ValueError):
+        warehouse_documents._answer(broken, "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("changed", "table", "key", "chosen"),
+    [
+        ("cd", "", "", ("c", "last of c")),
+        ("cd", "", "7", ("b", "7")),
+        ("cd", "d", "", ("d", "last of d")),
+        ("cd", "b", "", ("b", "")),
+        ("", "", "", ("d", "")),
+    ],
+)
+def test_row_is_of_the_first_table_with_a_change(monkeypatch, changed, table, key, chosen) -> None:
+    declared: Any = {name: SimpleNamespace(name=name, record=name != "a", keys=("id",)) for name in "abcd"}
+    monkeypatch.setattr(
+        warehouse_documents,
+        "_last_changed",
+        lambda warehouse, of: [{"key": f"last of {of.name}"}] if of.name in changed else [],
+    )
+    monkeypatch.setattr(warehouse_documents, "_versions", lambda warehouse, of, key: ([of.name], [key]))
+    nothing: Any = None
+    found = warehouse_documents.history(nothing, declared, table, key)
+    assert (found["table"], found["key"], found["tables"]) == (*chosen, ["b", "c", "d"])
+    assert (found["columns"], found["versions"]) == (([chosen[0]], [chosen[1]]) if chosen[1] else ([], []))
+
+
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 
 

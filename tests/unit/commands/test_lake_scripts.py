@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,10 +12,14 @@ import pyiceberg.catalog.glue
 import pyiceberg.catalog.sql
 import pytest
 
+from lambda_toolkit.pipeline.config.aws.deployment import tables_json
+from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.errors import CommandError
 from lambda_toolkit.pipeline.iceberg import catalogs
+from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.pipeline.lake.scripts import duckdb_script, spark_script
 from lambda_toolkit.pipeline.lambdas.shared.duckdb.connection import connect
+from lambda_toolkit.pipeline.lambdas.shared.model.declarations import parse
 from lambda_toolkit.pipeline.local_stack.warehouse_file import WarehouseFile, copied_rows, warehouse_in
 from tests.support.sample_star import COMPOSITE
 
@@ -69,6 +74,15 @@ def test_duckdb_has_the_same_views_as_spark() -> None:
             for hive, duckdb in types.items():
                 same = same.replace(f" AS {hive})", f" AS {duckdb})")
             assert by_name[name] == same
+
+
+def test_calendar_has_no_deletions_and_spark_no_times_of_day() -> None:
+    declared = parse(json.loads(tables_json(load(DEFAULT_PATH))))
+    spark, duckdb = (script(declared, "/copy") for script in (spark_script, duckdb_script))
+    for statements in (spark, duckdb):
+        text = "\n".join(statements)
+        assert "files_dim_date" in text and "deleted_dim_date" not in text and "deleted_dim_staff" in text
+        assert ("created_time" in text) is (statements is duckdb)
 
 
 # -------------------------------------------------------------------------------------------------------------- iceberg

@@ -78,7 +78,7 @@ class Memory:
     def spooled(self, query: Sequence[int], name: str) -> Iterator[Any]:
         columns = [pa.array(query, pa.int64())] * (1 + len(self.more))
         rows = pa.table(columns, names=["order_record", *self.more])
-        yield SimpleNamespace(rows=len(query), schema=rows.schema, reader=rows.to_reader)
+        yield SimpleNamespace(rows=len(query), schema=rows.schema, reader=lambda: rows.to_reader(max_chunksize=1))
 
 
 @pytest.fixture
@@ -126,6 +126,13 @@ def test_fact_has_an_entry_for_each_batch(catalog: SqlCatalog) -> None:
     assert publish(revised, catalog) == Published(5, 3, 0), "the position of each table"
     assert ledger(catalog)[4:] == [Entry(Position(5, 2), "at 5", "first load", 6, 5)]
     assert records(catalog) == [1, 2, 3, 4, 6] and records(catalog, "dim_product") == [1, 2, 3]
+
+
+def test_first_record_is_published_in_whichever_batch(catalog: SqlCatalog) -> None:
+    publish(Memory(Position(1, 0)), catalog)
+    assert ledger(catalog) == [Entry(Position(1, 0), "at 1", "first load")]
+    publish(Memory(Position(2, 0), [(2, 1)]), catalog)
+    assert records(catalog) == [1]
 
 
 @pytest.mark.parametrize(("most", "snapshots"), [(2, ["overwrite", "append"]), (1, ["delete", "append"])])
@@ -201,6 +208,13 @@ def test_commit_that_another_was_quicker_with_is_named(catalog: SqlCatalog, monk
     with pytest.raises(CommandError, match=r"maintenance of n\.pipeline_deletions, committed meanwhile.* batch 2 "):
         publish(warehouse, catalog, lambda *of: seen.append(of))
     assert seen == []
+
+    def unreachable(*_: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(SqlCatalog, "load_table", unreachable)
+    with pytest.raises(ConnectionError):  # whether the table is there is not known: none is created
+        publish(warehouse, catalog)
 
 
 # ---------------------------------------------------------------------------------------------------------- the ledgers

@@ -46,7 +46,7 @@ def test_glue_job_is_created_once_and_then_changed() -> None:
             "--additional-python-modules": "s3://b/pyarrow.whl",
             "--python-modules-installer-option": "--no-deps",
         },
-        "GlueVersion": engines._GLUE_VERSION,
+        "GlueVersion": "5.1",
         "WorkerType": "G.1X",
         "NumberOfWorkers": 7,
         "Timeout": 180,
@@ -74,7 +74,7 @@ def test_glue_job_is_created_once_and_then_changed() -> None:
         ({"JobRunState": "RUNNING"}, State("RUNNING", False)),
         ({"JobRunState": "SUCCEEDED"}, State("SUCCEEDED", True)),
         ({"JobRunState": "FAILED", "ErrorMessage": "no memory"}, State("FAILED: no memory", True)),
-        *(({"JobRunState": name}, State(name, True)) for name in ("STOPPED", "TIMEOUT", "ERROR")),
+        *(({"JobRunState": name}, State(name, True)) for name in ("STOPPED", "TIMEOUT", "ERROR", "EXPIRED")),
         *(({"JobRunState": name}, State(name, False)) for name in ("STARTING", "STOPPING", "WAITING")),
     ],
 )
@@ -95,7 +95,7 @@ def test_emr_is_given_the_submit_command() -> None:
     expected = {"applicationId": "app", "executionRoleArn": "role", "name": "shop", "executionTimeoutMinutes": 180}
     assert parameters == expected
     assert (submit["entryPoint"], submit["entryPointArguments"]) == ("s3://b/transform.py", ["--a", "1", "--b", "2"])
-    python = f"/usr/bin/python{engines.PYTHON}"
+    python = "/usr/bin/python3.11"
     options = [
         "spark.submit.pyFiles=s3://b/lambdas.zip",
         "spark.executor.instances=4",
@@ -143,7 +143,7 @@ def test_local_spark_is_a_process_with_its_log(tmp_path: Path, monkeypatch: pyte
     assert (environ["KEPT"], environ["AWS_X"]) == ("1", "y")
     assert (environ["PYSPARK_PYTHON"], environ["PYTHONPATH"]) == ("/bin/py", JOB.code)
     assert environ["PYSPARK_SUBMIT_ARGS"] == (
-        f"--master local[5,{engines._TRIES}] --py-files {JOB.code} --conf spark.ui.enabled=false "
+        f"--master local[5,4] --py-files {JOB.code} --conf spark.ui.enabled=false "
         "--conf spark.driver.bindAddress=127.0.0.1 pyspark-shell"
     )
     assert spark.state("42") == State("running", False)
@@ -183,7 +183,7 @@ def test_wheel_is_the_one_of_the_lock(tmp_path: Path, monkeypatch, code, stderr,
     assert command == [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
         *("-r", str(tmp_path / "pyarrow.txt"), "--only-binary", ":all:", "--platform", "manylinux_2_28_x86_64"),
-        *("--implementation", "cp", "--python-version", engines.PYTHON, "--dest", str(tmp_path)),
+        *("--implementation", "cp", "--python-version", "3.11", "--dest", str(tmp_path)),
     ]
     for nothing in (None, SimpleNamespace(requirements=lines[:1])):
         monkeypatch.setattr(backfill, "read_lock", lambda pipeline, lock=nothing: lock)

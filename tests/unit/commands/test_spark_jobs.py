@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from lambda_toolkit.pipeline.config.aws.deployment import tables_json
 from lambda_toolkit.pipeline.config.load import load
 from lambda_toolkit.pipeline.config.model import Backfill
 from lambda_toolkit.pipeline.errors import CommandError
@@ -22,7 +23,7 @@ from lambda_toolkit.pipeline.installed import DEFAULT_PATH
 from lambda_toolkit.pipeline.lambdas.shared.lake.object_keys import manifest_key, revision_key
 from lambda_toolkit.pipeline.spark import backfill
 from lambda_toolkit.pipeline.spark.backfill import Clock
-from lambda_toolkit.pipeline.spark.engines import EmrServerless, Glue, Job, LocalSpark, State
+from lambda_toolkit.pipeline.spark.engines import _MINUTES, EmrServerless, Glue, Job, LocalSpark, State
 from lambda_toolkit.pipeline.spark.job_files import JobFiles, job_files
 from tests.support.memory_s3 import MemoryS3
 
@@ -106,6 +107,31 @@ def test_local_job_reads_its_files_in_a_folder(again: bool) -> None:
     assert started["files"] == [files.script, files.code]
     with pytest.raises(CommandError, match="is not done after 2 minutes"):
         backfill.transform_by_job(target, [9], again=again, engine=engine, clock=Clock(lambda seconds: None, 30.0, 4))
+
+
+@pytest.mark.parametrize(("engine", "ending"), [("glue", ""), ("emr-serverless", ".zip")])
+def test_job_on_aws_reads_its_files_in_the_bucket(monkeypatch, engine: str, ending: str) -> None:
+    """Beside the wheel of pyarrow. That the engine ends the job is no success: the batch has to be there."""
+    target: Any = Lakes(Backfill(engine, "role", "app"), is_local=False)
+    jobs: list[Job] = []
+
+    def wheel(pipeline: Any, folder: Path) -> Path:
+        (folder / "pyarrow-1.whl").write_bytes(b"a wheel")
+        return folder / "pyarrow-1.whl"
+
+    monkeypatch.setattr(backfill, "download_wheel", wheel)
+    once = Clock(lambda seconds: None, most=1)
+    ended: Any = SimpleNamespace(start=jobs.append, state=lambda run: State("SUCCESS", True))
+    target.put(manifest_key(7))
+    with pytest.raises(CommandError, match=r"ended \(SUCCESS\), but batch 8, 9 was not transformed"):
+        backfill.transform_by_job(target, [7, 8, 9], again=False, engine=ended, clock=once)
+    assert backfill.transform_by_job(target, [7], again=False, engine=ended, clock=once) == {7: 1}
+    files = job_files(tables_json(target.pipeline))
+    addresses = [f"s3://{PROCESSED}/{files.key(name)}" for name in ("transform.py", "lambdas.zip")]
+    key = f"jobs/wheels/pyarrow-1.whl{ending}"
+    assert [jobs[0].script, jobs[0].code, jobs[0].wheel] == [*addresses, f"s3://{PROCESSED}/{key}"]
+    assert target.s3.get_object(Bucket=PROCESSED, Key=key)["Body"].read() == b"a wheel"
+    assert Clock().most * Clock().poll == _MINUTES * 60, "as long as the engines let a job run"
 
 
 @pytest.mark.parametrize(("transformed", "missing"), [([], [1, 2, 3]), ([1, 3], [2]), ([2], [1, 3]), ([3, 1, 2], [])])
