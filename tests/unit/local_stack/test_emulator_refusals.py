@@ -134,6 +134,7 @@ HASH = hashlib.sha256(b"body").hexdigest()
     [
         ("lambda", HASH, HASH, None, ""),
         ("lambda", None, HASH, None, ""),
+        ("lambda", f"{HASH}0", f"{HASH}0", None, "UnsupportedSignature"),
         ("lambda", "0" * 64, "0" * 64, None, "SignatureDoesNotMatch"),
         ("lambda", "UNSIGNED-PAYLOAD", "UNSIGNED-PAYLOAD", None, "UnsupportedSignature"),
         ("s3", "UNSIGNED-PAYLOAD", "UNSIGNED-PAYLOAD", None, ""),
