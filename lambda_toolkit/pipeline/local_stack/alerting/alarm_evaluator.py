@@ -86,7 +86,7 @@ def metrics_in(line: str) -> Iterator[Datum]:
                         values=tuple(float(value) for value in (values if isinstance(values, list) else [values])),
                         timestamp=metadata["Timestamp"] / 1000,
                     )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return  # like CloudWatch: a line that does not keep to the format stays a line of log
 
 
