@@ -43,7 +43,7 @@ def interpreter(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
     """This Python, by its own path and by that of a program that starts it."""
     path = Path(sys.executable)
     if request.param == "in another":
-        path = program(tmp_path / "python", f'exec "{sys.executable}" "$@"')
+        path = program(tmp_path / "python", f'test "$1 $2" = "-S -B" && exec "{sys.executable}" "$@"')
     monkeypatch.setattr(bytecode, "find_interpreter", lambda runtime: path)
     return path
 
@@ -122,6 +122,8 @@ def test_compiler_is_a_program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_only_cpython_of_the_version_compiles(tmp_path: Path) -> None:
     assert interpreters.is_cpython(Path(sys.executable), THIS_RUNTIME.removeprefix("python")) is True
+    isolated = 'test "$1 $2 $3" = "-I -S -c" && echo cpython 3 13'
+    assert interpreters.is_cpython(program(tmp_path / "python", isolated), "3.13") is True, "nothing of a user's runs"
     answers = {"cpython 3 13": True, "cpython 3 12": False, "pypy 3 13": False, "cpython 3 13 1": False, "": False}
     for said, right in answers.items():
         assert interpreters.is_cpython(program(tmp_path / "python", f"echo {said}"), "3.13") is right, said

@@ -20,8 +20,28 @@ from lambda_toolkit.spec.model import FunctionSpec
 from tests.support.function_sources import write
 
 HANDLER = "\n\ndef lambda_handler(event, context):\n    return event\n"
-DISTRIBUTIONS = {"yaml": "PyYAML", "PIL": "Pillow", "psycopg": "psycopg[binary]", "pandas": "pandas"}
-"""Modules whose distributions have another name, an extra, and the same name."""
+DISTRIBUTIONS = {
+    "Crypto": "pycryptodome",
+    "OpenSSL": "pyOpenSSL",
+    "PIL": "Pillow",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dotenv": "python-dotenv",
+    "jose": "python-jose",
+    "jwt": "PyJWT",
+    "magic": "python-magic",
+    "MySQLdb": "mysqlclient",
+    "nacl": "PyNaCl",
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+    "pymysql": "PyMySQL",
+    "sklearn": "scikit-learn",
+    "slugify": "python-slugify",
+    "yaml": "PyYAML",
+    "pandas": "pandas",
+}
+"""Modules whose distributions have another name in the package index, an extra, and the same name."""
 
 
 @pytest.fixture(autouse=True)

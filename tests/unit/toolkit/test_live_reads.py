@@ -18,6 +18,8 @@ from lambda_toolkit.resources.networks.interfaces import Interfaces
 from lambda_toolkit.resources.planning import live
 from lambda_toolkit.resources.planning.live import LiveFunction, LiveRole
 from lambda_toolkit.spec.model import FunctionSpec
+from lambda_toolkit.spec.network import Vpc
+from tests.support.answering_aws import AnsweringAccount, planning
 
 
 class Aws:
@@ -156,6 +158,34 @@ def test_interfaces_that_are_left_are_those_of_no_other(
         assert refused.value.code == "InterfacesLeft"
     else:
         interfaces.wait_until_deleted(aws, wanted)
+
+
+VPC = Vpc(("s", "t"), ("g",))
+PAIRS = {("s", frozenset({"g"})), ("t", frozenset({"g"}))}
+OLD = {("old", frozenset({"g"}))}
+
+
+@pytest.mark.parametrize(
+    ("live", "vpc", "pairs"),
+    [
+        (None, None, set()),
+        (None, VPC, PAIRS),
+        (None, Vpc(), None),
+        ({}, None, None),
+        (attached("f", "s", "t"), None, PAIRS),
+        ({}, Vpc(), OLD),
+        (attached("f", "s", "t"), VPC, PAIRS | OLD),
+    ],
+)
+def test_interfaces_of_a_removed_function_are_those_of_its_versions(live: Any, vpc: Any, pairs: Any) -> None:
+    """Of one that does not exist any more, those of its name; of one in no network there are none."""
+    aws: Any = AnsweringAccount(
+        get_function={"Configuration": live, "Tags": OURS} if live is not None else None,
+        list_versions_by_function=[attached("f", "old")],
+    )
+    found = interfaces.used(planning(aws, FunctionSpec("f", Path("f.py"), vpc=vpc)))
+    assert found == (None if pairs is None else Interfaces("f", frozenset(pairs), is_declared=vpc is not None))
+    assert ("list_versions_by_function" in dict(aws.operations)) is (live is not None and vpc is not None)
 
 
 @pytest.mark.parametrize(

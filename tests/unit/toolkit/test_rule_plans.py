@@ -23,6 +23,7 @@ LIVE = "arn:aws:lambda:eu-west-2:123456789012:function:f:live"
 RULES = "arn:aws:events:eu-west-2:123456789012:rule"
 OURS = {"managed-by": "lambda_script", "lambda-script:function": "f"}
 TARGET = {"Id": "lambda-script", "Arn": LIVE}
+KEPT = {"DeadLetterConfig": {"Arn": "queue"}, "RetryPolicy": {"MaximumRetryAttempts": 1}}
 THEIR_TARGET = {"Id": "theirs", "Arn": "arn"}
 PATTERN = {"source": ["shop"]}
 DAILY, TRIGGERED = {"schedule": "rate(1 day)"}, {"event_triggers": (EventTrigger(PATTERN, "a"),)}
@@ -77,7 +78,7 @@ def said(change: Change) -> list[str]:
 PUT_RULE, PUT_TARGET, ALLOW = "put_rule", "put_targets", "add_permission"
 BOTH: tuple[tuple[dict[str, Any], str, list[str]], ...] = (
     ({"targets": [THEIR_TARGET]}, f"target: none -> {LIVE}", [PUT_TARGET]),
-    ({"targets": [{**TARGET, "Arn": "arn"}]}, f"target: arn -> {LIVE}", [PUT_TARGET]),
+    ({"targets": [{**TARGET, **KEPT, "Arn": "arn"}]}, f"target: arn -> {LIVE}", [PUT_TARGET]),
     ({"targets": [{**TARGET, "Input": "{}"}]}, "input: {} -> none", [PUT_TARGET]),
     ({"targets": [{**TARGET, "InputPath": "$.a"}]}, "input: $.a -> none", [PUT_TARGET]),
     ({"grants": []}, f"permission to invoke: none -> {LIVE}", [ALLOW]),
@@ -95,6 +96,8 @@ def test_only_what_differs_of_a_rule_is_written(module: Any, different: Any, say
         assert (change.action, change.name, change.after) == ("update", MODULES[module][1], {(Kind.FUNCTION, "f")})
         change.apply(aws)
     assert [name for name, _ in aws.writes] == writes
+    if "arn ->" in says:
+        assert aws.writes[0][1]["Targets"] == [{**TARGET, **KEPT}], "what is not managed of a target stays"
 
 
 @pytest.mark.parametrize("module", MODULES)

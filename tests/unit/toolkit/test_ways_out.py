@@ -105,6 +105,7 @@ def test_network_that_lets_nothing_out_is_named() -> None:
 def test_services_are_those_that_permissions_allow() -> None:
     statements: list[dict[str, Any]] = [
         {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"},
+        {"Effect": "Allow", "Action": ["lambda:Invoke", "athena:Get", "events:Put", "glue:Get"], "Resource": "*"},
         {
             "Effect": "Allow",
             "Action": ["S3:PutObject", "sns:Publish", "kms:Decrypt", "rds-db:x"],
@@ -114,7 +115,7 @@ def test_services_are_those_that_permissions_allow() -> None:
         {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"},
         {"Effect": "Allow", "Action": "*", "Resource": "*"},
     ]
-    assert ways_out.services(statements) == ["s3", "sns"]
+    assert ways_out.services(statements) == ["athena", "events", "glue", "lambda", "s3", "sns"]
 
 
 def test_what_is_charged_is_counted() -> None:
