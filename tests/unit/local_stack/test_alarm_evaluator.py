@@ -140,7 +140,7 @@ def test_a_log_line_may_hold_metrics() -> None:
         'no JSON: "CloudWatchMetrics"',
         json.dumps({"_aws": {"CloudWatchMetrics": []}}),
         json.dumps(emf(RowsRejected="many")),
-        json.dumps(emf(RowsRejected=10**400)),
+        pytest.param(json.dumps(emf(RowsRejected=10**400)), id="a number that is too large"),
         json.dumps({key: value for key, value in emf().items() if key != "FunctionName"}),
     ],
 )
