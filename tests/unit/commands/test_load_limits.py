@@ -161,6 +161,7 @@ def test_mistake_of_the_whole_file_is_said_once(tmp_path: Path, text: str, said:
             ("functions.report", "alarms = ['t']", "names `t`, which [alarms] does not declare."),
             ("functions.report", "secret = ['t']", "names `t`, which [secrets] does not declare."),
             ("functions.report", "schedule = [{ expression = 'often' }]", "`schedule`: "),
+            ("functions.report", "schedule = 3", "`schedule` must be a string, a table, or a list of tables, not 3."),
             ("functions.report", "environment = { AB = 'b', CD = 3 }", "`environment` must be a table of s"),
             ("functions.report", "alarms = ['a', 3]", "`alarms` must be a list of strings, not ['a', 3]."),
             ("functions.report", "secret = ['a', 3]", "`secret` must be a string, or a list of strings,"),
