@@ -250,6 +250,10 @@ def test_function_is_waited_for_as_long_as_its_update_takes() -> None:
         lambda aws: provisioned.wait_until_ready(aws, "f"),
     ):
         assert asked(wait, **ACTIVE).waits == [5.0]
+    for failed, says in (({}, "no reason given"), ({"StatusReason": "no capacity."}, "no capacity")):
+        aws: Any = AnsweringAccount(get_provisioned_concurrency_config={"Status": "FAILED", **failed})
+        with pytest.raises(AwsError, match=f"the 0 environments of f: {says}\\. Events"):
+            provisioned.wait_until_ready(aws, "f")
 
 
 @pytest.mark.parametrize(

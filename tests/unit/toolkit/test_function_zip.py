@@ -211,6 +211,8 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="Two different files"):
         build(FunctionSpec("f", tmp_path / "one/f.py", include=(tmp_path / "other/f.py",)))
     assert names(tmp_path / "one/f.py", include=(tmp_path / "one/f.py",)) == ["f.py"]
+    with pytest.raises(PackageError, match=r"one/f\.py and extra_files\['f\.py'\]"):
+        build(FunctionSpec("f", tmp_path / "one/f.py", extra_files={"f.py": b"x = 1\n"}))
 
 
 def test_executables_stay_executable(tmp_path: Path) -> None:

@@ -263,6 +263,12 @@ def test_function_is_waited_for_until_its_update_ends() -> None:
         function._wait_until_ready(states({"State": "Failed"}), "f")
 
 
+def test_new_function_is_shown_with_what_it_costs() -> None:
+    spec = FunctionSpec("f", Path("f.py"), runtime="python3.12", memory=256, timeout=5)
+    desired: Any = SimpleNamespace(package=SimpleNamespace(content=bytes(1500)), layer=None)
+    assert function._creation(spec, desired).details == ("python3.12, 256 MB, 5 s", "1.5 kB of code")
+
+
 def test_large_package_goes_through_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(function, "DIRECT_UPLOAD", 3)
     monkeypatch.setattr(function, "upload", lambda aws, bucket, key, content: {"S3Bucket": bucket, "S3Key": key})

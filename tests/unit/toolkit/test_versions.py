@@ -198,6 +198,8 @@ def test_alarm_ends_a_canary_where_it_is_new() -> None:
     assert (said, aws.time.seconds) == ("the alarm b went into ALARM: too many.", 30)
     assert watched(lambda now: {"a": ""} if now > 59 else {})[0] == "the alarm a went into ALARM: no reason given."
     assert watched(lambda _: {"a": "old"})[0] is None, "it was in ALARM before"
+    bare: Any = Aws(lambda operation, **_: {"MetricAlarms": [{"AlarmName": "a", "StateValue": "ALARM"}]})
+    assert canary._in_alarm(bare, ["a"]) == {"a": ""}
     assert watched(lambda now: {"a": "x"} if now < 15 or now > 35 else {})[0] is not None
     assert watched(lambda now: {"a": "old", **({"b": "x"} if now > 5 else {})})[0] == "the alarm b went into ALARM: x."
 
