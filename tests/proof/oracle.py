@@ -118,7 +118,7 @@ class Oracle:
             for key, row in rows.items():
                 if isinstance(row, list):
                     faults = found.setdefault(key, set())
-                    faults |= {(str(key), unfit.column, unfit.value) for unfit in row}
+                    faults |= {(str(key), unfit.column, _shown(unfit.value)) for unfit in row}
         return set().union(*found.values())
 
     def _followed(self, name: str) -> Followed:
@@ -198,8 +198,13 @@ def follow(name: str, looks: Sequence[Look]) -> Followed:
                 done.forget(key)
         for key, row in rows.items():
             if isinstance(row, list):
-                done.rejected |= {(look.batch, (str(key), unfit.column, unfit.value)) for unfit in row}
+                done.rejected |= {(look.batch, (str(key), unfit.column, _shown(unfit.value))) for unfit in row}
     return done
+
+
+def _shown(value: str | None) -> str | None:
+    """A rejected value as it is reported: what is longer than 1,000 characters is cut, with its length."""
+    return value if value is None or len(value) <= 1000 else f"{value[:1000]}… ({len(value)} characters)"
 
 
 def _names_known(table: StarTable, row: StarRow, known: Mapping[str, set[Key]]) -> bool:

@@ -296,6 +296,7 @@ HISTORIES = {
         Rebuild(),
     ],
     "a table is emptied and filled by a frozen copy": [Extract(), Refill(), Extract(), Refill()],
+    "a value is rejected that is too long to be shown whole": [Do(Update("specimen", 2, "exact", "1e-16383"))],
 }
 
 
