@@ -183,7 +183,7 @@ class Sent:
         self.read = 0
         self.seen: list[Any] = []
         monkeypatch.setattr(gate, "datetime", Clock)
-        monkeypatch.setattr(gate, "verify", lambda *of: self.seen.append(of))
+        monkeypatch.setattr(gate, "verify", scope.pop("verify", lambda *of: self.seen.append(of)))
         pairs = [(b"Host", b"127.0.0.1:1"), (b"X-Amz-Date", b"20260102T030405Z"), (b"Authorization", HEADER.encode())]
         given = scope.pop("headers", {})
         pairs = [*(pair for pair in pairs if pair[0].lower() not in given), *given.items()]
@@ -265,6 +265,14 @@ def test_request_that_is_refused_is_read_and_logged(monkeypatch, changed: dict[s
         {"type": "http.response.start", "status": 400, "headers": [(b"a", b"b"), (b"Content-Length", b"%d" % length)]},
         {"type": "http.response.body", "body": f"POST {code}".encode()},
     ]
+
+
+def test_body_that_was_read_is_not_waited_for(monkeypatch) -> None:
+    def wrong(*of: Any) -> None:
+        raise gate.RefusedError("SignatureDoesNotMatch", "changed")
+
+    sent = Sent(monkeypatch, verify=wrong)
+    assert (sent.reached, sent.read, sent.answers[0]["status"]) == ([], 2, 400)
 
 
 @pytest.mark.parametrize("host", [b"localhost", b"LOCALHOST:7", b"127.0.0.1"])

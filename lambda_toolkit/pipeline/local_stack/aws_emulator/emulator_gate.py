@@ -280,11 +280,7 @@ def _signature_from(
 
 def _signature(request: Request, signature: Signature, secret: str, payload: str) -> str:
     """The signature that ``secret`` gives the request, in hexadecimal."""
-    pairs = sorted(
-        (_encoded(name), _encoded(value))
-        for name, value in request.query
-        if signature.expires is None or name != b"X-Amz-Signature"
-    )
+    pairs = sorted((_encoded(name), _encoded(value)) for name, value in request.query if name != b"X-Amz-Signature")
     headers = "".join(
         f"{name}:{','.join(' '.join(value.split()) for value in request.headers.get(name, ()))}\n"
         for name in signature.signed_headers
