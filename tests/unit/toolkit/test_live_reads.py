@@ -177,7 +177,7 @@ OLD = {("old", frozenset({"g"}))}
         (attached("f", "s", "t"), VPC, PAIRS | OLD),
     ],
 )
-def test_interfaces_of_a_removed_function_are_those_of_its_versions(live: Any, vpc: Any, pairs: Any) -> None:
+def test_interfaces_of_a_removed_function_are_of_its_versions(live: Any, vpc: Any, pairs: Any) -> None:
     """Of one that does not exist any more, those of its name; of one in no network there are none."""
     aws: Any = AnsweringAccount(
         get_function={"Configuration": live, "Tags": OURS} if live is not None else None,
