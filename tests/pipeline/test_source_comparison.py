@@ -208,6 +208,8 @@ SHOPS = """
         ('u', 'y', 1, 5, 5, false, '2024-07-06');
     UPDATE visit SET seen = '2030-01-01' WHERE b = 'z';
 """
+COMMAS = r"(VALUES ('c,d', 'e'), ('c', 'd,e'), ('c\', 'd,e'), ('c\,d', 'e')) AS k"
+SHOPS += f"INSERT INTO visit SELECT *, NULL, 5, 5, true FROM {COMMAS}"
 STAR = """
     CREATE TABLE dim_day (day date PRIMARY KEY, weekend boolean);
     CREATE TABLE dim_seen (seen date PRIMARY KEY);
@@ -259,10 +261,17 @@ LOADED = """
     UPDATE dim_visit SET seen = '2030-01-01' WHERE b = 'z';
     INSERT INTO fact_visit VALUES (1, 'x', 'y'), (2, 'x', 'z'), (3, 'w', 'y'), (4, 'v', 'v'), (5, 'u', 'y');
 """
+LOADED += f"""
+    INSERT INTO dim_visit SELECT *, NULL, NULL, 5, 5 FROM {COMMAS};
+    INSERT INTO fact_visit SELECT 5 + row_number() OVER (), * FROM {COMMAS};
+"""
 
 
 def test_keys_and_joins_may_have_several_columns(postgres_server) -> None:
-    """Rows that the condition leaves out name no date; a join may start from another, and be called as the row is."""
+    """Rows that the condition leaves out name no date; a join may start from another, and be called as the row is.
+
+    Keys are not taken for each other because of their commas.
+    """
     with made(postgres_server, "pairs_source", SHOPS), made(postgres_server, "pairs", "") as warehouse:
         declared = declarations.parse(with_types(BOTH, STAR, "warehouse.sql"))
         with connect(credentials_of(postgres_server, "pairs")) as connection:
@@ -278,19 +287,21 @@ def test_keys_and_joins_may_have_several_columns(postgres_server) -> None:
 
         found = compared()
         assert [(table.table, table.differences, table.source_rows) for table in found.tables] == [
-            *(("dim_day", 0, 4), ("dim_seen", 0, 1), ("dim_visit", 0, 4), ("fact_visit", 0, 5)),
+            *(("dim_day", 0, 4), ("dim_seen", 0, 1), ("dim_visit", 0, 8), ("fact_visit", 0, 9)),
         ]
         assert found.agrees and found.not_compared == ()
         execute(
             warehouse,
             """
             UPDATE dim_visit SET town = 'Leeds1', region = '' WHERE a = 'x' AND b = 'y';
+            UPDATE dim_visit SET ratio = 6 WHERE a = 'c' AND b = 'd,e';
             UPDATE dim_visit SET b = 'zz' WHERE b = 'z'; UPDATE dim_visit SET cost = 0 WHERE a = 'v';
             UPDATE dim_day SET weekend = NOT weekend""",
         )
         found = compared()
-        assert not found.agrees and [table.differences for table in found.tables] == [4, 0, 4, 0]
+        assert not found.agrees and [table.differences for table in found.tables] == [4, 0, 5, 0]
         assert found.tables[2].examples == (
+            "a, b c,d\\,e ratio is '6' and should be '5'",
             "a, b v,v cost is '0' and should be None",
             "a, b x,y town is 'Leeds1' and should be 'Leeds', region is '' and should be 'NORTH'",
             "a, b x,z is missing",

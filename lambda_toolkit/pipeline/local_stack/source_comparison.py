@@ -294,6 +294,9 @@ def _text(value: sql.Fragment, kind: str) -> sql.Fragment:
 
 
 def _key(parts: list[sql.Fragment]) -> sql.Fragment:
+    """The text of a key: of several columns, no two keys have the same, whatever commas are in them."""
+    if len(parts) > 1:
+        parts = [sql.compose(r"replace(replace($part, '\', '\\'), ',', '\,')", part=part) for part in parts]
     return sql.compose("'(' || $parts || ')'", parts=sql.joined(" || ',' || ", parts))
 
 
