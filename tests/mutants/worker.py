@@ -62,6 +62,7 @@ class _Reporter:
         self._pipe = pipe
         self._order = {test: number for number, test in enumerate(order)}
         self._server = server
+        self._running = ""
 
     def _say(self, **what: object) -> None:
         os.write(self._pipe, json.dumps(what).encode() + b"\n")
@@ -80,7 +81,12 @@ class _Reporter:
             self._say(failed=report.nodeid, when="collect", text=str(report.longrepr)[-300:])
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._running = nodeid
         self._say(began=nodeid)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """An exception that escapes a test so ends pytest in order, and no test has failed."""
+        self._say(failed=self._running, when="process", text=str(excinfo.value))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -266,9 +272,10 @@ def _end(process: psutil.Process) -> None:
 
 def _end_leftovers(kept: set[int]) -> None:
     """End the processes that a mutant's tests left behind: they have become children of this one."""
-    for process in psutil.Process().children():
-        if process.pid not in kept:
-            _end(process)
+    left = [process for process in psutil.Process().children() if process.pid not in kept]
+    for process in left:
+        _end(process)
+    psutil.wait_procs(left, 10.0)  # one that was killed takes a moment to end
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, _ = os.waitpid(-1, os.WNOHANG)

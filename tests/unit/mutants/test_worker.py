@@ -76,6 +76,7 @@ def chosen(*names: str) -> list[PassingTest]:
         ("def double(a):\n    return a * a\n", "caught", "doubles"),
         ("def double(a):\n    while a:\n        pass\n    return a\n", "endless", "doubles"),
         ("def double(a):\n    return a + a if a != 1 else 4\n", "caught", "breaks_before_it_begins"),
+        ("def double(a):\n    raise KeyboardInterrupt\n", "caught", "starts_a_process"),
         ("raise ImportError('no')\n", "caught", None),
     ],
 )
