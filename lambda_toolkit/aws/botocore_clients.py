@@ -26,6 +26,9 @@ _INVOKE = ("lambda", "invoke")
 # these, the first probe is sent after two hours, which is Linux's default. macOS calls the first one TCP_KEEPALIVE.
 _PROBES = (("TCP_KEEPIDLE", 60), ("TCP_KEEPALIVE", 60), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))  # seconds, count
 
+_FREEZES = threading.Event()
+"""Whether the program was seen to freeze objects itself, as servers do before they fork."""
+
 
 class Clients:
     """The clients of one region, each with a pool of at most ``connections``. They never retry: :class:`Aws` does.
@@ -131,7 +134,10 @@ def _garbage_collection_paused() -> Iterator[None]:
         yield
     finally:
         if was_on:
-            if not gc.get_freeze_count():
-                gc.freeze()
-                gc.unfreeze()
+            if not _FREEZES.is_set():
+                if gc.get_freeze_count():  # which counts them one by one: once is enough
+                    _FREEZES.set()
+                else:
+                    gc.freeze()
+                    gc.unfreeze()
             gc.enable()
