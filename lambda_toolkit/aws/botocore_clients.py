@@ -27,7 +27,7 @@ _INVOKE = ("lambda", "invoke")
 _PROBES = (("TCP_KEEPIDLE", 60), ("TCP_KEEPALIVE", 60), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))  # seconds, count
 
 _FREEZES = threading.Event()
-"""Whether the program was seen to freeze objects itself, as servers do before they fork."""
+"""Set once the program has frozen objects itself, as servers do before they fork."""
 
 
 class Clients:
