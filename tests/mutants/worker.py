@@ -32,7 +32,8 @@ PRELOADED = (
     *("pyarrow", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet", "pg8000.native", "hypothesis", "click", "rich"),
     *("responses", "werkzeug", "_pytest.assertion.rewrite"),
 )
-MEMORY = 12 * 1024**3  # bytes of address space: a mutant that allocates without end must not end the machine
+# Bytes of data, not of addresses, of which Chromium reserves more: a mutant must not end the machine.
+MEMORY = 12 * 1024**3
 GRACE = float(os.environ.get("MUTANTS_GRACE", "10"))  # seconds for every test, beyond ten times what it took
 COLLECTING = 60.0  # seconds until pytest knows its tests
 WAITING = 6  # times as long as a test may use the processor, it may wait: for the server, or for a busy machine
@@ -252,7 +253,7 @@ def _child(pipe: int, tests: list[str], server: dict[str, Any] | None) -> None:
         log = os.open(os.environ.get("MUTANTS_LOG", os.devnull), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         silence = os.open(os.devnull, os.O_RDONLY)
         os.dup2(silence, 0), os.dup2(log, 1), os.dup2(log, 2)
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         os.environ["HISTORIES_AS_FOUND"] = "1"
         options = ["-x", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=line", "-q"]
         # Files, not tests: pytest runs nothing at all when one of many tests is not there any more.
