@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -129,11 +130,14 @@ def called(*, of_pipeline: bool = False) -> Iterator[str]:
 
 
 def api_name(service: str, method: str) -> str:
-    model = MODELS.setdefault(service, Loader().load_service_model(service, "service-2"))
-    return next(name for name in model["operations"] if xform_name(name) == method)
+    return operations(service)[method]
 
 
-MODELS: dict[str, dict] = {}
+@functools.cache
+def operations(service: str) -> dict[str, str]:
+    """The operations of a service, by their names in Python."""
+    model = Loader().load_service_model(service, "service-2")
+    return {xform_name(name): name for name in model["operations"]}
 
 
 def test_given_role_needs_no_right_of_iam_but_to_pass_it() -> None:
