@@ -31,7 +31,7 @@ test: lint  ## style, types, security, and every test: what .ci/run runs
 coverage: $(READY)  ## every test, and which lines and branches none of them runs: at least 90 % are run
 	$(SUITE) --cov --cov-report=term
 
-test-unit: lint  ## style, types, and the tests that need no server: under a minute
+test-unit: lint  ## style, types, and the tests that need no server: about a minute
 	$(SUITE) tests/unit
 
 test-aws: $(READY)  ## the toolkit against an emulated AWS (moto), with AWS's faults
