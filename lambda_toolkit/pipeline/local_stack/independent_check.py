@@ -188,7 +188,7 @@ def _unenforced(warehouse: pg8000.native.Connection) -> Iterator[str]:
             JOIN pg_class AS facts ON facts.oid = conrelid
             JOIN pg_class AS dimensions ON dimensions.oid = confrelid
             JOIN pg_attribute ON attrelid = conrelid AND conkey = ARRAY[attnum]
-            WHERE convalidated AND NOT EXISTS (
+            WHERE contype = 'f' AND convalidated AND NOT EXISTS (
                 SELECT FROM pg_trigger WHERE tgconstraint = pg_constraint.oid AND tgenabled NOT IN ('O', 'A'))
             AND EXISTS (SELECT FROM pg_trigger WHERE tgconstraint = pg_constraint.oid)
             """

@@ -11,9 +11,9 @@ from lambda_toolkit.pipeline.lambdas.shared.postgres.connection import Connectio
 from lambda_toolkit.pipeline.warehouse.create_table import Column, CreateTable
 from lambda_toolkit.pipeline.warehouse.widening import widens
 
-_COLUMNS = (  # and those of the system, and dropped ones, whose names no declared column has
+_COLUMNS = (
     "SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_catalog.pg_attribute"
-    " WHERE attrelid = to_regclass(:relation)"
+    " WHERE attrelid = to_regclass(:relation) AND attnum > 0 AND NOT attisdropped"
 )
 
 

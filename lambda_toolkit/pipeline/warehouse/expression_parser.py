@@ -6,6 +6,8 @@ https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-PRECEDENCE
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lambda_toolkit.pipeline.lambdas.shared.expression.resolve import resolve
 from lambda_toolkit.pipeline.lambdas.shared.expression.signatures import ALIASES, CALLED
 from lambda_toolkit.pipeline.lambdas.shared.expression.tree import (
@@ -50,6 +52,9 @@ _ARITY = {  # functions whose number of arguments is known here: least, most
 }
 
 
+_TYPES_OF_NO_COLUMN: Mapping[tuple[str, ...], str] = {}
+
+
 def parse_expression(text: str) -> Node:
     """The tree of ``text``. Raises ExpressionError that says what is wrong, and where."""
     if len(text) > MAX_LENGTH:
@@ -59,7 +64,7 @@ def parse_expression(text: str) -> Node:
     if reader.next.kind != "end":
         reader.refuse(f"expected an operator or the end, found {reader.next.text[:40]}")
     if not column_paths(node):
-        resolve(node, ".".join)  # what is wrong with constants is known without the source: no column has a type
+        resolve(node, _TYPES_OF_NO_COLUMN.__getitem__)  # what is wrong with constants is known without the source
     return node
 
 

@@ -109,13 +109,17 @@ import gc
 from lambda_toolkit.aws.botocore_clients import _garbage_collection_paused
 if {frozen}:
     gc.freeze()
-before = gc.get_freeze_count()
+before, count, counted = gc.get_freeze_count(), gc.get_freeze_count, []
+gc.get_freeze_count = lambda: counted.append(1) or count()
+with _garbage_collection_paused():
+    pass
 with _garbage_collection_paused():
     made = [[] for _ in range(5000)]
 assert gc.isenabled()
 young = {{id(each) for age in (0, 1) for each in gc.get_objects(generation=age)}}
-print(sum(id(each) in young for each in made), gc.get_freeze_count() >= before > 0)
+print(sum(id(each) in young for each in made), count() >= before > 0, len(counted))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    young, stays_frozen = done.stdout.split()
+    young, stays_frozen, counted = done.stdout.split()
     assert (young == "0", stays_frozen == "True") == ((False, True) if frozen else (True, False))
+    assert counted == ("1" if frozen else "2"), "what is frozen is counted one by one, so only once"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -39,7 +39,7 @@ class Seldom(Generic[T]):
 
     read: Callable[[], T]
     seconds: float = SELDOM
-    _known: tuple[datetime, T] | None = None
+    _known: tuple[datetime, T] | None = field(default=None, init=False)
 
     def at(self, now: datetime) -> T:
         """What it returns at the time ``now``."""
@@ -67,7 +67,7 @@ class StatusReader:
     """Reads what differs from the declaration: ``{"changes": names, "problem": text}``."""
     cost: Seldom[Any] | None = None
     """Reads what this month has cost until now, in US dollars; None where that is not known."""
-    _starts: Seldom[dict[str, dict[str, Any]]] | None = None
+    _starts: Seldom[dict[str, dict[str, Any]]] | None = field(default=None, init=False)
 
     def read(self, now: datetime) -> dict[str, Any]:
         """The state at ``now``, as JSON values: see ``docs/storage.md``. Raises AwsError."""
